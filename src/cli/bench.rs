@@ -6,6 +6,7 @@ mod growth;
 mod measure;
 mod roofline;
 mod sparse;
+mod two_programs;
 
 use super::options::{DeviceOptions, OutputOptions, Share};
 use super::output;
@@ -97,9 +98,12 @@ pub(super) struct BenchArguments {
     /// Compare with such a file: ratios with ranges, and which differ by more than chance.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["growth", "kernels", "sparse", "against_program"])]
     against: Option<PathBuf>,
-    /// Compare with another build of this program: both are started again and again, alternately.
+    /// Compare with another build of this program: both measure in turn, round by round, and are started again and again.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["growth", "kernels", "sparse", "save"])]
     against_program: Option<PathBuf>,
+    /// Each round waits for a line of standard input and answers it: so --against-program alternates two programs.
+    #[arg(long, hide = true, requires = "save")]
+    on_cue: bool,
     /// End with exit code 1 if something is slower than there by more than this share: 10% or 0.1.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     fail_over: Option<Share>,
@@ -228,7 +232,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
         return roofline::run(arguments, &architecture);
     }
     if let Some(program) = &arguments.against_program {
-        return against::program(arguments, program);
+        return two_programs::compare(arguments, program);
     }
     let seconds = arguments.seconds(SECONDS)?;
     // What cannot be read, compared or written is said before anything is measured.
@@ -240,7 +244,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     let mut fingerprint = Fingerprint::now(&engine.description().driver);
     say.notices(&Vec::from_iter(busy(fingerprint.load_start, fingerprint.threads)));
     let mut bench = Bench::new(&mut engine, &architecture, arguments.replicates, arguments.batch)?;
-    let measured = bench.measure(&arguments.parts(), seconds, say.quiet)?;
+    let measured = bench.measure(&arguments.parts(), seconds, arguments.on_cue, say.quiet)?;
     fingerprint.end();
     let step = measured.of(Measurement::Step);
     let watched = step.filter(|_| say.json || say.verbose);

@@ -85,7 +85,7 @@ fn list(as_json: bool) -> Result<()> {
 fn judge(puzzle: &Puzzle, file: &Path, device: &DeviceOptions, say: &OutputOptions) -> Result<()> {
     let text = read_text(file)?;
     let gpu = Gpu::open_for_readers(&any_adapter(device)?)?;
-    let cases = puzzle.judge(&gpu, &file.display().to_string(), &text)?;
+    let cases = puzzle.check(&gpu, &file.display().to_string(), &text)?;
     let (number, name) = (puzzle.number, &gpu.description().name);
     if say.json {
         return output::json(&json!({ "puzzle": number, "right": true, "cases": cases, "device": name }));

@@ -52,6 +52,11 @@ pub struct Quantity {
 }
 
 impl Quantity {
+    /// Whether samples of `other` are of the same kind.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.name == other.name && self.unit == other.unit
+    }
+
     /// Median and interval of the samples.
     pub fn spread(&self) -> Spread {
         Spread::of(&self.samples).unwrap_or_default()
@@ -194,7 +199,10 @@ impl BenchFile {
     /// Fails with [`Error::Usage`] if they measured other things: other settings, or no quantity in common.
     pub fn compare(&self, there: &Self) -> Result<Comparison> {
         there.check_settings(&self.settings)?;
-        compared(&self.quantities, &there.quantities, false)
+        let partner = |own: &Quantity| there.quantities.iter().find(|other| other.is_like(own));
+        let sides =
+            self.quantities.iter().filter_map(|here| partner(here).map(|there| Sides { here, there, ratios: None }));
+        compared(&sides.collect::<Vec<_>>())
     }
 }
 
@@ -235,73 +243,88 @@ pub struct Comparison {
     pub test: &'static str,
 }
 
-/// The same of samples that were taken in pairs.
-///
-/// Fails with [`Error::Usage`] if no quantity is on both sides.
-pub fn compare_pairs(here: &[Quantity], there: &[Quantity]) -> Result<Comparison> {
-    compared(here, there, true)
+/// One quantity of two sides that were measured in turn, a sample of each beside the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pairs {
+    /// Of the other side.
+    pub there: Quantity,
+    /// Of this side.
+    pub here: Quantity,
+    /// Here divided by there, one for each pair.
+    pub ratios: Vec<f64>,
 }
 
-fn compared(here: &[Quantity], there: &[Quantity], are_pairs: bool) -> Result<Comparison> {
-    let partner = |own: &Quantity| there.iter().find(|other| other.name == own.name && other.unit == own.unit);
-    let pairs: Vec<(&Quantity, &Quantity)> =
-        here.iter().filter_map(|own| partner(own).map(|other| (own, other))).collect();
-    if pairs.is_empty() {
+/// Compares two sides that were measured in turn: what slows both of a pair moves no ratio.
+///
+/// Fails with [`Error::Usage`] if there is nothing.
+pub fn compare_pairs(all: &[Pairs]) -> Result<Comparison> {
+    let sides = all.iter().map(|Pairs { there, here, ratios }| Sides { here, there, ratios: Some(ratios) });
+    compared(&sides.collect::<Vec<_>>())
+}
+
+/// A quantity on both sides, and the ratios of its samples if they are pairs.
+struct Sides<'a> {
+    here: &'a Quantity,
+    there: &'a Quantity,
+    ratios: Option<&'a [f64]>,
+}
+
+impl Sides<'_> {
+    fn ratio(&self) -> Spread {
+        if let Some(ratios) = self.ratios {
+            return Spread::of(ratios).unwrap_or_default();
+        }
+        let [here, there] = [self.here, self.there].map(Quantity::spread);
+        let count = here.count.min(there.count);
+        Spread { median: here.median / there.median, low: here.low / there.high, high: here.high / there.low, count }
+    }
+
+    fn probability(&self) -> f64 {
+        match self.ratios {
+            // The sizes of two ratios compare as those of their logarithms: a half is as far from 1 as 2 is.
+            Some(ratios) => signed_rank_test(&ratios.iter().map(|ratio| ratio.ln()).collect::<Vec<_>>()),
+            None => rank_test(&self.here.samples, &self.there.samples),
+        }
+    }
+}
+
+fn compared(all: &[Sides<'_>]) -> Result<Comparison> {
+    if all.is_empty() {
         return Err(Error::Usage("both sides have no quantity in common; measure the same with --only, or all".into()));
     }
-    let ratio = |here: &Quantity, there: &Quantity| {
-        if are_pairs {
-            return Spread::of_ratios(&here.samples, &there.samples).unwrap_or_default();
-        }
-        let (count, here, there) = (here.samples.len().min(there.samples.len()), here.spread(), there.spread());
-        Spread { median: here.median / there.median, low: here.low / there.high, high: here.high / there.low, count }
+    let probabilities = holm(&all.iter().map(Sides::probability).collect::<Vec<_>>());
+    let compared = |(sides, probability): (&Sides<'_>, f64)| Compared {
+        name: sides.here.name.clone(),
+        title: sides.here.title.clone(),
+        unit: sides.here.unit.clone(),
+        there: sides.there.spread(),
+        here: sides.here.spread(),
+        ratio: sides.ratio(),
+        probability,
     };
-    let probability = |here: &[f64], there: &[f64]| match are_pairs {
-        // The sizes of two ratios compare as those of their logarithms: a half is as far from 1 as 2 is.
-        true => signed_rank_test(&here.iter().zip(there).map(|(here, there)| (here / there).ln()).collect::<Vec<_>>()),
-        false => rank_test(here, there),
-    };
-    let probabilities: Vec<f64> =
-        pairs.iter().map(|(here, there)| probability(&here.samples, &there.samples)).collect();
-    let all = pairs.iter().zip(holm(&probabilities));
-    let quantities: Vec<Compared> = all
-        .map(|((here, there), probability)| Compared {
-            name: here.name.clone(),
-            title: here.title.clone(),
-            unit: here.unit.clone(),
-            there: there.spread(),
-            here: here.spread(),
-            ratio: ratio(here, there),
-            probability,
-        })
-        .collect();
-    let mean = mean_ratio(&quantities, &pairs, are_pairs);
-    Ok(Comparison { quantities, mean, test: if are_pairs { "signed-rank test" } else { "rank test" } })
+    let quantities: Vec<Compared> = all.iter().zip(probabilities).map(compared).collect();
+    let test = if all.iter().any(|sides| sides.ratios.is_some()) { "signed-rank test" } else { "rank test" };
+    Ok(Comparison { mean: mean_ratio(&quantities, all), quantities, test })
 }
 
 /// The geometric mean of all ratios, with the range that it has when rounds are drawn anew: a round has a sample of every
 /// quantity, and whatever slowed it has slowed them all.
-fn mean_ratio(all: &[Compared], pairs: &[(&Quantity, &Quantity)], are_pairs: bool) -> Spread {
+fn mean_ratio(all: &[Compared], sides: &[Sides<'_>]) -> Spread {
     let mean = |ratios: &[f64]| geometric_mean(ratios).unwrap_or(1.0);
-    let rounds =
-        pairs.iter().map(|(here, there)| here.samples.len().max(there.samples.len())).max().unwrap_or_default();
+    let rounds = sides.iter().map(|sides| sides.here.samples.len().max(sides.there.samples.len())).max();
     let [low, high] = bootstrap(|draws| {
-        let mut draw = || (0..rounds).map(|_| draws.unit()).collect::<Vec<f64>>();
-        let rounds_here = draw();
-        let rounds_there = if are_pairs { rounds_here.clone() } else { draw() };
-        let drawn = |samples: &[f64], rounds: &[f64]| -> Vec<f64> {
+        let [rounds_here, rounds_there] =
+            [(), ()].map(|()| (0..rounds.unwrap_or_default()).map(|_| draws.unit()).collect::<Vec<f64>>());
+        let drawn = |samples: &[f64], rounds: &[f64]| -> f64 {
             let count = samples.len() as f64;
-            rounds[..samples.len()].iter().map(|round| samples[(round * count) as usize]).collect()
+            let drawn = rounds[..samples.len()].iter().map(|round| samples[(round * count) as usize]);
+            median(&drawn.collect::<Vec<_>>())
         };
-        let ratio = |(here, there): &(&Quantity, &Quantity)| {
-            let [here, there] = [drawn(&here.samples, &rounds_here), drawn(&there.samples, &rounds_there)];
-            if are_pairs {
-                median(&here.iter().zip(&there).map(|(here, there)| here / there).collect::<Vec<_>>())
-            } else {
-                median(&here) / median(&there)
-            }
+        let ratio = |Sides { here, there, ratios }: &Sides<'_>| match ratios {
+            Some(ratios) => drawn(ratios, &rounds_here),
+            None => drawn(&here.samples, &rounds_here) / drawn(&there.samples, &rounds_there),
         };
-        mean(&pairs.iter().map(ratio).collect::<Vec<_>>())
+        mean(&sides.iter().map(ratio).collect::<Vec<_>>())
     });
     let count = all.iter().map(|one| one.ratio.count).min().unwrap_or_default();
     Spread { median: mean(&all.iter().map(|one| one.ratio.median).collect::<Vec<_>>()), low, high, count }
@@ -324,6 +347,14 @@ mod tests {
     /// Samples around `center`.
     fn around(center: f64) -> Vec<f64> {
         (0..12).map(|place| center * (1.0 + f64::from(place * 5 % 12) / 64.0)).collect()
+    }
+
+    /// Pairs around `center`, here `factor` times as slow.
+    fn pairs(name: &str, center: f64, factor: f64) -> Pairs {
+        let there = quantity(name, around(center));
+        let here = quantity(name, there.samples.iter().map(|sample| factor * sample).collect());
+        let ratios = here.samples.iter().zip(&there.samples).map(|(here, there)| here / there).collect();
+        Pairs { there, here, ratios }
     }
 
     fn file(quantities: Vec<Quantity>) -> BenchFile {
@@ -381,20 +412,17 @@ mod tests {
 
     #[test]
     fn what_moves_both_of_a_pair_does_not_widen_the_range_of_the_mean() {
-        let here = [quantity("step", around(10.0)), quantity("sweep", around(3.0))];
-        let mut there = here.clone();
-        there.iter_mut().flat_map(|quantity| &mut quantity.samples).for_each(|sample| *sample /= 2.0);
-        let Spread { median, low, high, .. } = compare_pairs(&here, &there).unwrap().mean;
+        let all = [("step", 10.0), ("sweep", 3.0)].map(|(name, center)| pairs(name, center, 2.0));
+        let Spread { median, low, high, .. } = compare_pairs(&all).unwrap().mean;
         assert!([median, low, high].iter().all(|ratio| (ratio - 2.0).abs() < 1e-12), "{low} to {high}");
     }
 
     #[test]
     fn pairs_are_told_apart_by_less_than_both_of_them_move_together() {
-        let here = [quantity("step", around(10.0))];
-        let mut there = here.clone();
-        there[0].samples.iter_mut().for_each(|sample| *sample *= 1.02);
-        assert!(compare_pairs(&here, &there).unwrap().quantities[0].differs());
-        assert!(!compared(&here, &there, false).unwrap().quantities[0].differs());
+        let found = pairs("step", 10.0, 1.02);
+        let unpaired = file(vec![found.here.clone()]).compare(&file(vec![found.there.clone()])).unwrap();
+        assert!(compare_pairs(&[found]).unwrap().quantities[0].differs());
+        assert!(!unpaired.quantities[0].differs());
     }
 
     #[test]

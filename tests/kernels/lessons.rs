@@ -86,8 +86,8 @@ fn every_puzzle_takes_its_solution_and_refuses_where_one_begins_and_what_is_near
     let gpu = readers();
     for puzzle in PUZZLES {
         let number = puzzle.number;
-        assert!(puzzle.judge(&gpu, "solution.wgsl", puzzle.solution.wgsl).unwrap() >= 2, "{number}");
-        let error = puzzle.judge(&gpu, "start.wgsl", puzzle.start.wgsl).unwrap_err();
+        assert!(puzzle.check(&gpu, "solution.wgsl", puzzle.solution.wgsl).unwrap() >= 2, "{number}");
+        let error = puzzle.check(&gpu, "start.wgsl", puzzle.start.wgsl).unwrap_err();
         assert_eq!(error.exit_code(), 4, "{number}: {error}");
         assert!(error.to_string().contains(&format!("start.wgsl does not solve puzzle {number} yet: ")), "{error}");
     }
@@ -95,7 +95,7 @@ fn every_puzzle_takes_its_solution_and_refuses_where_one_begins_and_what_is_near
         let puzzle = &PUZZLES[number - 1];
         assert!(puzzle.solution.wgsl.contains(right), "{number}: {right}");
         let text = puzzle.solution.wgsl.replacen(right, wrong, 1);
-        let judged = puzzle.judge(&gpu, "wrong.wgsl", &text);
+        let judged = puzzle.check(&gpu, "wrong.wgsl", &text);
         let error = judged.expect_err(&format!("{number}: {wrong:?} passes"));
         assert_eq!(error.exit_code(), 4, "{number}: {error}");
     }
@@ -104,7 +104,7 @@ fn every_puzzle_takes_its_solution_and_refuses_where_one_begins_and_what_is_near
 #[test]
 fn a_text_that_ends_never_or_is_about_something_else_is_refused() {
     let gpu = readers();
-    let judge = |text: &str| PUZZLES[0].judge(&gpu, "own.wgsl", text).unwrap_err();
+    let judge = |text: &str| PUZZLES[0].check(&gpu, "own.wgsl", text).unwrap_err();
     let endless = PUZZLES[0].solution.wgsl.replace("y[id.x] =", "loop { if (x[id.x] > 9.0) { break; } } y[id.x] =");
     let error = judge(&endless);
     assert!(error.to_string().contains("a loop did not end") && error.exit_code() == 4, "{error}");

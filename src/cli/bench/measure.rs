@@ -10,7 +10,7 @@ use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{
     ActiveRows, Batch, DataHandle, Engine, HistoryShape, Progress, Rows, Setup, Steps, SurgeonLayer, SweepPoint, Watch,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lab::bench_file::Quantity;
 use crate::lab::{LaunchTimes, profile};
 use crate::network::{Architecture, Selection};
@@ -31,8 +31,8 @@ const ROUNDS: usize = 25;
 const ENOUGH: f64 = 0.01;
 /// What a step is made of is watched for about this many seconds.
 const WATCHING: f64 = 5.0;
-/// One repetition of the training step runs for about this long.
-const REPETITION: Duration = Duration::from_millis(150);
+/// One repetition of the training step runs for about so many seconds, or for a part of what there is in all.
+const REPETITION: f64 = 0.15;
 /// The most steps of one repetition.
 const MOST_STEPS: usize = 10_000;
 /// Most steps whose launches are counted, and whose launches are timed one by one.
@@ -153,8 +153,15 @@ impl<'a> Bench<'a> {
         Ok(Self { engine, architecture, training })
     }
 
-    /// Times these parts alternately, in about so many seconds.
-    pub(super) fn measure(&mut self, parts: &[Measurement], seconds: f64, quiet: bool) -> Result<Measured> {
+    /// Times these parts alternately, in about so many seconds; `on_cue` each round waits for a line of standard input, whose end
+    /// ends it, and is answered by a line.
+    pub(super) fn measure(
+        &mut self,
+        parts: &[Measurement],
+        seconds: f64,
+        on_cue: bool,
+        quiet: bool,
+    ) -> Result<Measured> {
         let jobs = parts.iter().map(|&part| self.prepare(part, seconds, quiet)).collect::<Result<Vec<Job>>>()?;
         let sweep_images = jobs.iter().find_map(|job| match job {
             Job::Sweep { images, .. } => Some(*images),
@@ -168,12 +175,13 @@ impl<'a> Bench<'a> {
             (1 + ROUNDS) as u64 * jobs.len() as u64,
             "times",
         );
-        let taken = by_turns(jobs.len(), turns, |which| {
+        let time = |which: usize| {
             reporter.control().silent().check()?;
             let found = self.time(&jobs[which]);
             reporter.advance(1);
             found
-        });
+        };
+        let taken = if on_cue { by_cues(jobs.len(), time) } else { by_turns(jobs.len(), turns, time) };
         reporter.end();
         let quantity = |(&part, samples): (&Measurement, Vec<f64>)| {
             let (name, title, unit) = part.names();
@@ -191,7 +199,9 @@ impl<'a> Bench<'a> {
         let mut draws = Sequence::new(SEED, Stream::Check, 4, 0);
         let mut noise = std::iter::from_fn(|| Some(draws.unit() as f32 - 0.5));
         Ok(match part {
-            Measurement::Step => Job::Step(self.training.steps_in(REPETITION)?),
+            Measurement::Step => {
+                Job::Step(self.training.steps_in(Duration::from_secs_f64(REPETITION.min(seconds / 32.0)))?)
+            }
             Measurement::Sweep => self.prepare_sweep(SWEEP.min(seconds / 8.0), quiet)?,
             Measurement::SortCount => {
                 let shape =
@@ -305,6 +315,20 @@ impl<'a> Bench<'a> {
             }
         }
     }
+}
+
+/// Times so many things once for each line that comes in, and answers with a line: first that all is ready, then behind each round.
+fn by_cues(things: usize, mut time: impl FnMut(usize) -> Result<f64>) -> Result<Vec<Vec<f64>>> {
+    let mut taken = vec![Vec::new(); things];
+    output::result("\n")?;
+    for cue in std::io::stdin().lines() {
+        cue.map_err(|error| Error::io("read", "standard input", error))?;
+        for (thing, taken) in taken.iter_mut().enumerate() {
+            taken.push(time(thing)?);
+        }
+        output::result("\n")?;
+    }
+    Ok(taken)
 }
 
 /// What was measured.
