@@ -3,7 +3,7 @@
 use super::comparison::{CellComparison, REPETITIONS, since};
 use super::part::{Again, Blocks, Cost, Part, Repeated};
 use crate::clock::{Turns, by_turns, seconds};
-use crate::engine::{Batch, DataHandle, Evaluation, Overheads};
+use crate::engine::{Batch, DataHandle, Evaluation, Overheads, Watch};
 use crate::error::Result;
 use crate::pruning::masks::removed_weights;
 use crate::pruning::operating_points::{
@@ -156,29 +156,46 @@ impl CellComparison<'_> {
             for (method, seconds) in quick.iter().zip(taken) {
                 self.take_turns(method, &seconds);
             }
-            let stability = quick.iter().position(|method| self.measured[method.place].0.method == Method::Stability);
-            let started = Instant::now();
-            for mut method in slow {
-                let (mut own, mut ratios) = (Vec::new(), Vec::new());
-                while own.len() < SLOW_REPETITIONS && started.elapsed() + method.once <= within {
-                    watch.check()?;
-                    own.push((method.again)(self, batch)?);
-                    if let (Some(place), Some(&own)) = (stability, own.last()) {
-                        let beside = &mut quick[place];
-                        // What the slow method has driven out of the caches is read again first.
-                        (beside.again)(self, batch)?;
-                        let stability_ms = (beside.again)(self, batch)? / beside.distinct as f64;
-                        ratios.push(own / method.distinct as f64 / stability_ms);
-                    }
-                    (watch.progress)(1);
-                }
-                if own.len() == SLOW_REPETITIONS {
-                    self.take_turns(&method, &own);
-                    self.measured[method.place].0.beside_stability(Spread::of(&ratios));
-                }
+            let is_stability =
+                |method: &&mut Repeated<'_, Self>| self.measured[method.place].0.method == Method::Stability;
+            let mut stability = quick.iter_mut().find(is_stability);
+            let until = Instant::now() + within;
+            for method in slow {
+                self.turns_of_slow(batch, method, stability.as_deref_mut(), until, watch)?;
             }
             Ok(())
         })
+    }
+
+    /// The few turns of a slow method, each followed by one of magnitude stability if that is a quick one. They count if none would
+    /// end after `until`.
+    fn turns_of_slow(
+        &mut self,
+        batch: &mut Batch,
+        mut method: Repeated<'_, Self>,
+        mut stability: Option<&mut Repeated<'_, Self>>,
+        until: Instant,
+        watch: &Watch<'_>,
+    ) -> Result<()> {
+        let (mut own, mut ratios) = (Vec::new(), Vec::new());
+        for _ in 0..SLOW_REPETITIONS {
+            if Instant::now() + method.once > until {
+                return Ok(());
+            }
+            watch.check()?;
+            let seconds = (method.again)(self, batch)?;
+            own.push(seconds);
+            if let Some(stability) = stability.as_deref_mut() {
+                // What the slow method has driven out of the caches is read again first.
+                (stability.again)(self, batch)?;
+                let beside = (stability.again)(self, batch)? / stability.distinct as f64;
+                ratios.push(seconds / method.distinct as f64 / beside);
+            }
+            (watch.progress)(1);
+        }
+        self.take_turns(&method, &own);
+        self.measured[method.place].0.beside_stability(Spread::of(&ratios));
+        Ok(())
     }
 
     fn take_turns(&mut self, method: &Repeated<'_, Self>, seconds: &[f64]) {
@@ -204,12 +221,13 @@ impl CellComparison<'_> {
         let Cost { points, distinct, calibrate_s, once, overheads } = cost;
         let seconds = once.saturating_sub(overheads.build + overheads.transfer).as_secs_f64();
         let replicates = self.configuration.replicates as usize;
-        let sort_count_s = match method {
-            Method::Stability => part.counted.sort_s + part.counted.count_s,
-            Method::Settle | Method::Hold | Method::HoldInput | Method::HoldSurgeon | Method::MagnitudeFrozenFirst => {
-                part.counted.envelope_s
-            }
-            _ => 0.0,
+        let counted = part.counted;
+        let sort_count_s = if method == Method::Stability {
+            counted.sort_s + counted.count_s
+        } else if method.reads_history() {
+            counted.envelope_s
+        } else {
+            0.0
         };
         let row = LedgerRow {
             method,
