@@ -147,8 +147,20 @@ pub(super) trait BackendState {
     fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()>;
 }
 
+/// What evaluates networks on the replicas behind [`super::Batch`].
+pub(super) trait BackendNetworks {
+    /// Networks that have the layers before `first_layer` of their slots.
+    fn sweep_networks(
+        &mut self,
+        data: &Loaded,
+        first_layer: usize,
+        networks: &[PrunedNetwork],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Evaluation>>;
+}
+
 /// Replicas behind [`super::Batch`], whose methods say what these do.
-pub(super) trait BackendBatch: BackendState {
+pub(super) trait BackendBatch: BackendState + BackendNetworks {
     /// `rates` has Adam's bias-corrected learning rate of each step.
     fn train(&mut self, steps: &Steps<'_>, rates: &[f32], watch: &Watch<'_>) -> Result<Vec<StepLoss>>;
 
@@ -160,13 +172,4 @@ pub(super) trait BackendBatch: BackendState {
 
     /// Points of the focus layer.
     fn sweep_focus(&mut self, data: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
-
-    /// Networks that have the layers before `first_layer` of their slots.
-    fn sweep_networks(
-        &mut self,
-        data: &Loaded,
-        first_layer: usize,
-        networks: &[PrunedNetwork],
-        watch: &Watch<'_>,
-    ) -> Result<Vec<Evaluation>>;
 }

@@ -10,7 +10,7 @@ use crate::cpu::{he_normal, mask};
 use crate::data::Dataset;
 use crate::engine::{
     Evaluation, MaskChange, Replica, Setup, StepLoss, Steps, Watch,
-    backend::{BackendBatch, BackendState, PackedPoint, PrunedNetwork},
+    backend::{BackendBatch, BackendState, PackedPoint},
     loaded::Loaded,
 };
 use crate::error::Result;
@@ -400,16 +400,6 @@ impl BackendBatch for CpuBatch {
             }
         }
         Ok(evaluations)
-    }
-
-    fn sweep_networks(
-        &mut self,
-        data: &Loaded,
-        first_layer: usize,
-        networks: &[PrunedNetwork],
-        watch: &Watch<'_>,
-    ) -> Result<Vec<Evaluation>> {
-        self.evaluate_networks(data, first_layer, networks, watch)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::cpu::mask;
 use crate::data::Dataset;
 use crate::engine::{
     Evaluation, Watch,
-    backend::{Content, PrunedNetwork},
+    backend::{BackendNetworks, Content, PrunedNetwork},
     loaded::Loaded,
 };
 use crate::error::Result;
@@ -56,10 +56,9 @@ pub(super) fn sweep_bytes(
     (lanes + threads * scratch) * size_of::<Lane>() + threads * parameters
 }
 
-impl CpuBatch {
-    /// How well networks classify a data set; those of a slot have the layers before `first` in common.
-    pub(super) fn evaluate_networks(
-        &self,
+impl BackendNetworks for CpuBatch {
+    fn sweep_networks(
+        &mut self,
         data: &Loaded,
         first: usize,
         networks: &[PrunedNetwork],
@@ -83,7 +82,9 @@ impl CpuBatch {
         }
         Ok(evaluations)
     }
+}
 
+impl CpuBatch {
     /// How well a slot's network classifies a data set, weight by weight; `None` where it has so many that the way of dense
     /// networks is faster. What is counted correct is the same: sums have the same terms in the same order.
     pub(super) fn evaluate_sparse(&mut self, data: &Dataset, slot: usize) -> Option<Evaluation> {

@@ -14,7 +14,7 @@ use super::tuning::TuningChoice;
 use crate::cpu::{he_normal, mask as states};
 use crate::engine::{
     Evaluation, Footprint, MaskChange, Setup, StepLoss, Steps, SweepSize, Watch,
-    backend::{BackendBatch, PackedPoint, PrunedNetwork},
+    backend::{BackendBatch, PackedPoint},
     loaded::Loaded,
 };
 use crate::error::{Error, Result};
@@ -327,16 +327,6 @@ impl BackendBatch for GpuBatch {
             }
         }
         Ok(evaluations)
-    }
-
-    fn sweep_networks(
-        &mut self,
-        data: &Loaded,
-        first_layer: usize,
-        networks: &[PrunedNetwork],
-        watch: &Watch<'_>,
-    ) -> Result<Vec<Evaluation>> {
-        self.evaluate_networks(data, first_layer, networks, watch)
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{GpuBatch, Plan, Wave, evaluate_steps, steps_of};
 use crate::engine::{
     Evaluation, Watch,
-    backend::{Content, PrunedNetwork},
+    backend::{BackendNetworks, Content, PrunedNetwork},
     gpu::capacity::Capacity,
     gpu::launches::{ActivationSizes, Activations, Binder, Sequence, State, TrainingPath},
     gpu::samples::{self, BatchUploader, LoadedData},
@@ -33,10 +33,9 @@ impl Plan {
     }
 }
 
-impl GpuBatch {
-    /// How well networks classify a data set; those of a slot have the layers before `first` in common.
-    pub(super) fn evaluate_networks(
-        &self,
+impl BackendNetworks for GpuBatch {
+    fn sweep_networks(
+        &mut self,
         data: &Loaded,
         first: usize,
         networks: &[PrunedNetwork],
@@ -65,7 +64,9 @@ impl GpuBatch {
         }
         Ok(evaluations)
     }
+}
 
+impl GpuBatch {
     /// Those of one wave that fit side by side.
     fn evaluate_group(
         &self,
