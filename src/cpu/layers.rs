@@ -2,7 +2,7 @@
 //! that matters to the logits. The twins of [`conv2d`], [`max_pool2d`] and [`dense`] composed.
 
 use super::dense::DenseShape;
-use super::training_step::{conv_shape, pool_shape};
+use super::training_step::{conv_shape, pool_shape, pooled};
 use super::{Real, conv2d, dense, max_pool2d, relu};
 use crate::network::{Architecture, Layer, ParameterLayout};
 
@@ -24,14 +24,7 @@ pub fn forward<T: Real>(layer: &Layer, weights: &[T], bias: &[T], input: &[T]) -
     match layer {
         Layer::Convolution(layer) => {
             conv2d::pre_activations(conv_shape(layer, samples), input, weights, bias, &mut pre_activations);
-            let mut values: Vec<T> = pre_activations.iter().map(|&z| relu(z)).collect();
-            let mut argmax = Vec::new();
-            if layer.pool {
-                let mut pooled = vec![T::zero(); samples * layer.output_len()];
-                argmax = vec![0; pooled.len()];
-                max_pool2d::forward(pool_shape(layer, samples), &values, &mut pooled, &mut argmax);
-                values = pooled;
-            }
+            let (values, argmax) = pooled(layer, samples, pre_activations.iter().map(|&z| relu(z)).collect());
             LayerOutput { pre_activations, values, argmax }
         }
         Layer::Dense(layer) => {

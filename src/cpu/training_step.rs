@@ -71,16 +71,21 @@ fn forward_convolutions<T: Real>(architecture: &Architecture, parameters: &[T], 
         let bias = &parameters[layout.conv_bias(index).range()];
         let mut values = vec![T::zero(); samples * layer.height * layer.width * layer.outputs];
         conv2d::forward(conv_shape(layer, samples), input, weights, bias, &mut values);
-        let mut argmax = Vec::new();
-        if layer.pool {
-            let mut pooled = vec![T::zero(); samples * layer.output_len()];
-            argmax = vec![0; pooled.len()];
-            max_pool2d::forward(pool_shape(layer, samples), &values, &mut pooled, &mut argmax);
-            values = pooled;
-        }
+        let (values, argmax) = pooled(layer, samples, values);
         convolved.push(Convolved { values, argmax });
     }
     convolved
+}
+
+/// What is left of `values` if the layer pools, and where it was found; else `values`.
+pub(super) fn pooled<T: Real>(layer: &ConvLayer, samples: usize, values: Vec<T>) -> (Vec<T>, Vec<u8>) {
+    if !layer.pool {
+        return (values, Vec::new());
+    }
+    let mut pooled = vec![T::zero(); samples * layer.output_len()];
+    let mut argmax = vec![0; pooled.len()];
+    max_pool2d::forward(pool_shape(layer, samples), &values, &mut pooled, &mut argmax);
+    (pooled, argmax)
 }
 
 fn forward_dense<T: Real>(architecture: &Architecture, parameters: &[T], features: &[T]) -> Vec<Vec<T>> {
