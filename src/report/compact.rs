@@ -8,13 +8,13 @@ use crate::study::compact::CompactRow;
 
 /// Layers before and after, and all together.
 pub fn layers(rows: &[CompactRow]) -> String {
-    let head = ["", "inputs", "units", "weights", "multiply-adds", "bytes"].map(String::from).to_vec();
+    let head = ["", "inputs", "units", "weights", "multiply-adds", "bytes"].map(String::from);
     let change = |before: usize, after: usize| match before == after {
         true => thousands(before as i64),
         false => format!("{} => {}", thousands(before as i64), thousands(after as i64)),
     };
     let row = |row: &CompactRow| {
-        vec![
+        [
             row.layer.clone(),
             row.inputs_before.zip(row.inputs_after).map_or_else(String::new, |(before, after)| change(before, after)),
             change(row.units_before, row.units_after),
@@ -23,8 +23,7 @@ pub fn layers(rows: &[CompactRow]) -> String {
             change(row.bytes_before, row.bytes_after),
         ]
     };
-    let rows: Vec<Vec<String>> = [head].into_iter().chain(rows.iter().map(row)).collect();
-    aligned(&rows)
+    aligned([head].into_iter().chain(rows.iter().map(row)), 1..)
 }
 
 /// What went without a loss.

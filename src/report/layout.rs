@@ -1,5 +1,9 @@
 //! Text for a terminal: lines, columns, tables.
 
+use comfy_table::{CellAlignment, Row, Table, presets};
+use std::ops::RangeBounds;
+use textwrap::{Options, WordSeparator, WordSplitter};
+
 /// Shown where there is nothing to show.
 pub(super) const NOTHING: &str = "–";
 /// Stands for an interval that says nothing; [`super::tables::TOO_FEW`] explains it.
@@ -30,38 +34,30 @@ impl Grid {
     /// The table as text; every line ends with a line break.
     pub(super) fn text(&self) -> String {
         let notes: String = self.notes.iter().map(|note| wrapped(note)).collect();
-        format!("{}\n{}{notes}", self.title, aligned(&self.rows))
+        format!("{}\n{}{notes}", self.title, aligned(&self.rows, 1..))
     }
 }
 
-/// Rows of equally many entries, the first column to the left, all others to the right.
-pub(super) fn aligned(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let mut text = format!("  {:width$}", row[0], width = widths[0]);
-        for (entry, width) in row.iter().zip(&widths).skip(1) {
-            text += &format!("  {entry:>width$}");
-        }
-        text + "\n"
-    };
-    rows.iter().map(line).collect()
+/// Rows of equally many entries as lines that end: two blanks before each column, `numbers` to the right, all others to the left.
+pub(crate) fn aligned<R: Into<Row>>(rows: impl IntoIterator<Item = R>, numbers: impl RangeBounds<usize>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).add_rows(rows);
+    for (place, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((2, 0));
+        column.set_cell_alignment(if numbers.contains(&place) { CellAlignment::Right } else { CellAlignment::Left });
+    }
+    table.trim_fmt() + "\n"
+}
+
+/// Lines of at most so many characters, as far as whole words allow.
+pub(super) fn whole_words(characters: usize) -> Options<'static> {
+    let options = Options::new(characters).break_words(false);
+    options.word_splitter(WordSplitter::NoHyphenation).word_separator(WordSeparator::AsciiSpace)
 }
 
 /// A sentence in lines of at most [`WIDTH`] characters, as far as its words allow.
 pub(super) fn wrapped(sentence: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in sentence.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.into()),
-        }
-    }
-    lines.join("\n") + "\n"
+    textwrap::fill(sentence, whole_words(WIDTH)) + "\n"
 }
 
 /// Lines below the names of their columns, if they have some.
@@ -69,7 +65,7 @@ pub(super) fn headed(head: &[String], lines: &[Line]) -> String {
     let row = |label: &String, columns: &[String]| [std::slice::from_ref(label), columns].concat();
     let head = (!head.is_empty()).then(|| row(&String::new(), head));
     let rows: Vec<_> = head.into_iter().chain(lines.iter().map(|line| row(&line.label, &line.columns))).collect();
-    aligned(&rows)
+    aligned(rows, 1..)
 }
 
 /// Rows below their head, numbers with their points below each other.
@@ -85,21 +81,15 @@ pub(super) fn by_points(mut rows: Vec<Vec<String>>) -> String {
             row[column].push_str(&" ".repeat(missing));
         }
     }
-    // Nothing ends in blanks.
-    aligned(&rows).lines().map(|line| line.trim_end().to_string() + "\n").collect()
+    aligned(rows, 1..)
 }
 
-/// Rows with all columns to the left.
-pub(super) fn spread_out(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().skip(1).map(|row| row[column].chars().count()).max().unwrap_or(0);
-    // The head's first words stand over the sparsity and the methods.
-    let [first, second] = [width(0), width(1).max(rows[0][0].chars().count().saturating_sub(width(0)))];
-    let third = rows.iter().map(|row| row[2].chars().count()).max().unwrap_or(0);
-    let head = &rows[0];
-    let mut text = format!("{:width$}  {:third$}  {}\n", head[0], head[2], head[3], width = 2 + first + 2 + second);
-    for row in &rows[1..] {
-        text += format!("  {:>first$}  {:second$}  {:third$}  {}", row[0], row[1], row[2], row[3]).trim_end();
-        text.push('\n');
-    }
-    text
+/// Rows with all columns but the first to the left; the head's first words stand over the first two.
+pub(super) fn spread_out(mut rows: Vec<Vec<String>>) -> String {
+    let first = rows.iter().skip(1).map(|row| row[0].chars().count()).max().unwrap_or(0);
+    let head = std::mem::take(&mut rows[0][0]);
+    rows[0][1] = head.chars().skip(first).collect();
+    let text = aligned(rows, ..1);
+    let width = head.len() + 4;
+    format!("{head:width$}{}", &text[width..])
 }

@@ -11,7 +11,7 @@ mod figure_charts;
 pub mod figures;
 pub mod growth_figure;
 pub mod html;
-mod layout;
+pub(crate) mod layout;
 mod leading;
 mod look;
 pub mod markup;

@@ -1,5 +1,6 @@
 //! What draws on a sheet: lines, words and markers as SVG elements, and where words have room.
 
+use super::layout::whole_words;
 use super::look::{Look, PAPER, Tone};
 use std::fmt::Write;
 
@@ -19,26 +20,12 @@ pub(super) fn width_of(words: &str, size: f64) -> f64 {
 
 /// Words in lines that fit a width; no line begins with the unit of a number.
 pub(super) fn wrapped(words: &str, width: f64, size: f64) -> Vec<String> {
-    let is_unit = |word: &str| ["%", "ms"].contains(&word.trim_end_matches(','));
-    // A number and its unit are one word.
-    let mut parts: Vec<String> = Vec::new();
-    for word in words.split(' ') {
-        match parts.last_mut() {
-            Some(number) if is_unit(word) => *number += &format!(" {word}"),
-            _ => parts.push(word.into()),
-        }
-    }
-    let mut lines: Vec<String> = vec![String::new()];
-    for part in parts {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => *line = part,
-            Some(line) if width_of(line, size) + width_of(&part, size) + size / 2.0 <= width => {
-                *line += &format!(" {part}");
-            }
-            _ => lines.push(part),
-        }
-    }
-    lines
+    const TOGETHER: &str = "\u{a0}";
+    let words =
+        [" %", " ms"].iter().fold(words.to_string(), |words, unit| words.replace(unit, &unit.replace(' ', TOGETHER)));
+    // A blank is a little narrower than a letter.
+    let letters = (width - 0.5 * size) / width_of("x", size) + 1.0;
+    textwrap::wrap(&words, whole_words(letters as usize)).iter().map(|line| line.replace(TOGETHER, " ")).collect()
 }
 
 /// Text that cannot become markup.

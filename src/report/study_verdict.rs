@@ -58,9 +58,9 @@ fn verdict(cell: &Results, tables: &Tables, place: &str) -> String {
 
 /// Mean stability of every network on every data set.
 fn means(tables: &Tables) -> String {
-    let head = ["model", "data set", "networks", "mean", "sd", "paper's mean"].map(String::from).to_vec();
+    let head = ["model", "data set", "networks", "mean", "sd", "paper's mean"].map(String::from);
     let row = |row: &SummaryRow| {
-        vec![
+        [
             row.model.clone(),
             row.data_set.clone(),
             row.replicates.to_string(),
@@ -69,8 +69,8 @@ fn means(tables: &Tables) -> String {
             row.published_mean.unwrap_or(NOTHING).into(),
         ]
     };
-    let rows: Vec<Vec<String>> = [head].into_iter().chain(tables.summaries.iter().map(row)).collect();
-    format!("Magnitude stability in epochs, mean over weights\n{}", aligned(&rows))
+    let rows = [head].into_iter().chain(tables.summaries.iter().map(row));
+    format!("Magnitude stability in epochs, mean over weights\n{}", aligned(rows, 1..))
 }
 
 /// What explains stability or slopes, and which pairs differ; nothing where that was not analysed.

@@ -70,7 +70,7 @@ impl Verdict {
         if !self.best.is_empty() {
             let mut rows = vec![best_head().map(String::from).to_vec()];
             rows.extend(self.best.iter().cloned());
-            text += &spread_out(&rows);
+            text += &spread_out(rows);
         }
         self.sentences.iter().for_each(|sentence| text += &wrapped(sentence));
         if let Some((sentence, command)) = self.advice(place) {

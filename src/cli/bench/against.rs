@@ -6,6 +6,7 @@ use crate::cli::output;
 use crate::error::{Error, Result};
 use crate::lab::bench_file::{BenchFile, Compared, Comparison, LEVEL, too_slow};
 use crate::numbers::{counted, percent};
+use crate::report::layout::aligned;
 use serde_json::{Value, json};
 
 /// Compares what was measured now with a file.
@@ -90,12 +91,7 @@ fn text(found: &Comparison, there: &str, here: &str) -> String {
         let chance = if one.differs() { format!("{}, p = {:.1e}", verdict(one), one.probability) } else { "~".into() };
         [one.title.clone(), one.there.shown(&one.unit), one.here.shown(&one.unit), one.ratio.shown(""), chance]
     };
-    let rows: Vec<[String; 5]> = [head].into_iter().chain(all.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    for row in &rows {
-        let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
-        text += &format!("  {}\n", cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
+    text += &aligned([head].into_iter().chain(all.iter().map(row)), ..0);
     let samples = all.iter().map(|one| one.here.count.min(one.there.count)).min().unwrap_or_default();
     text += &format!(
         "Geometric mean of the ratios: {}. Ranges are of 95 %.\n\

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{DeviceChoice, Gpu, RequestedLimits, adapters, why_no_adapter};
 use crate::lessons::ladder::{LADDERS, Ladder, Listener, Measured, Peak, Prediction, Step, of_family};
 use crate::numbers::counted;
+use crate::report::layout::aligned;
 use crate::statistics::order::Spread;
 use serde_json::{Value, json};
 
@@ -172,13 +173,7 @@ fn table(found: &[(&str, Measured)]) -> String {
     let row = |(name, measured): &(&str, Measured)| {
         [name.to_string(), ranged_time(&measured.seconds), percent(measured.share), verdict(measured)]
     };
-    let rows: Vec<[String; 4]> = [head].into_iter().chain(found.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let line = |[name, time, share, gain]: &[String; 4]| {
-        let [of_name, of_time, of_share] = [0, 1, 2].map(width);
-        format!("  {name:<of_name$}  {time:<of_time$}  {share:>of_share$}  {gain}\n")
-    };
-    format!("\n{}", rows.iter().map(line).collect::<String>())
+    format!("\n{}", aligned([head].into_iter().chain(found.iter().map(row)), 2..3))
 }
 
 /// What a step gained over the one before it.
