@@ -39,7 +39,7 @@ impl Format {
 }
 
 /// An axis: its ends, its ticks with their words.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Axis {
     pub(super) title: String,
     pub(super) low: f64,
@@ -100,7 +100,7 @@ pub(super) enum Marked {
 }
 
 /// What a panel shows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Chart {
     /// What it says, in a sentence.
     pub(super) message: String,
@@ -148,11 +148,10 @@ impl Chart {
 
     /// What stands inside the SVG element.
     pub(super) fn inner(&self, format: Format, sheet: Sheet) -> String {
-        let lines = self.message_lines(format);
         let mut drawing = self.drawing(format, sheet);
         drawing.sheet();
         if format.headed {
-            drawing.head(&lines);
+            drawing.head();
         }
         drawing.axes();
         drawing.levels();
@@ -167,22 +166,26 @@ impl Chart {
         drawing.pen.text
     }
 
-    /// The message above the field; none where it stands in the words of a page.
-    fn message_lines(&self, format: Format) -> Vec<String> {
-        // Bold letters are wider.
+    /// The lines above the field, of the message and of what it is about; none where they stand in the words of a page.
+    fn head_lines(&self, format: Format) -> [Vec<String>; 2] {
         let width = format.width - 2.0 * format.text;
-        if format.headed { wrapped(&self.message, width, 1.15 * format.title) } else { Vec::new() }
+        // Bold letters are wider.
+        let lines = || [wrapped(&self.message, width, 1.15 * format.title), wrapped(&self.about, width, format.text)];
+        if format.headed { lines() } else { Default::default() }
     }
 
     /// An empty drawing with room for what stands around its field.
     fn drawing(&self, format: Format, sheet: Sheet) -> Drawing<'_> {
         let Format { width, height, text, title, headed, .. } = format;
-        let lines = self.message_lines(format).len() as f64;
-        let top = if headed { 3.5 * text + 1.25 * title * lines } else { text };
+        let [message, about] = self.head_lines(format).map(|lines| lines.len() as f64);
+        let top = if headed { 2.2 * text + 1.25 * title * message + 1.3 * text * about } else { text };
         let below = if headed { 4.7 * text } else { 3.3 * text };
         let names = self.series.iter().map(|one| width_of(&one.name, text)).fold(0.0, f64::max);
         let right = if self.names_beside { 2.2 * text } else { names + 2.8 * text };
-        Drawing { chart: self, format, field: [4.4 * text, top, width - right, height - below], pen: Pen::new(sheet) }
+        // The title of the axis stands left of its ticks.
+        let ticks = self.y.ticks.iter().map(|(_, words)| width_of(words, text)).fold(0.0, f64::max);
+        let left = (ticks + 2.2 * text).max(4.4 * text);
+        Drawing { chart: self, format, field: [left, top, width - right, height - below], pen: Pen::new(sheet) }
     }
 }
 
@@ -201,10 +204,11 @@ impl Drawing<'_> {
         self.pen.push(&format!("<rect width=\"{width}\" height=\"{height}\" {fill}/>"));
     }
 
-    fn head(&mut self, lines: &[String]) {
+    fn head(&mut self) {
         let Format { text, title, height, .. } = self.format;
         let left = text;
-        for (index, line) in (1..).zip(lines) {
+        let [message, about] = self.chart.head_lines(self.format);
+        for (index, line) in (1..).zip(&message) {
             self.pen.words(
                 (left, text / 2.0 + 1.2 * title * f64::from(index)),
                 line,
@@ -214,10 +218,11 @@ impl Drawing<'_> {
                 " font-weight=\"bold\"",
             );
         }
-        let below = text / 2.0 + 1.2 * title * lines.len() as f64 + 1.6 * text;
-        let (about, note) = (self.chart.about.clone(), self.chart.note.clone());
-        self.pen.words((left, below), &about, text, QUIET, "start", "");
-        self.pen.words((left, height - 0.6 * text), &note, 0.87 * text, QUIET, "start", "");
+        let below = text / 2.0 + 1.2 * title * message.len() as f64 + 0.3 * text;
+        for (index, line) in (1..).zip(&about) {
+            self.pen.words((left, below + 1.3 * text * f64::from(index)), line, text, QUIET, "start", "");
+        }
+        self.pen.words((left, height - 0.6 * text), &self.chart.note, 0.87 * text, QUIET, "start", "");
     }
 
     fn axes(&mut self) {
@@ -362,9 +367,8 @@ mod tests {
             title: title.into(),
             low: 0.0,
             high: 100.0,
-            logarithmic: false,
             ticks: vec![(0.0, "0".into()), (50.0, "50".into())],
-            broken: false,
+            ..Axis::default()
         };
         let series = |method, height: f64| Series {
             name: format!("{method}"),
@@ -382,9 +386,8 @@ mod tests {
             y: axis("Test accuracy (%)"),
             levels: vec![(90.0, "trained".into())],
             series: vec![series(Method::Hold, 50.0), series(Method::Magnitude, 50.5)],
-            uprights: Vec::new(),
-            names_beside: false,
             note: "band: sd".into(),
+            ..Chart::default()
         }
     }
 

@@ -94,6 +94,17 @@ impl Look {
         };
         Self { tone, dash, outline, filled }
     }
+
+    /// The look of what was timed at several sizes.
+    pub(super) fn timed(name: &str) -> Self {
+        let (tone, outline) = match name {
+            "dnn step" => (BLUE, CIRCLE),
+            "cnn step" => (RED, UP),
+            "sort" => (GREEN, SQUARE),
+            _ => (INK, DIAMOND),
+        };
+        Self { tone, dash: "", outline, filled: true }
+    }
 }
 
 /// What turns a drawing dark where its reader wants it so.

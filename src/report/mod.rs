@@ -33,23 +33,12 @@ mod whole_network;
 
 pub use provenance::Provenance;
 
-use crate::error::Result;
 use crate::results::comparison::Results;
 use crate::results::tables::Tables;
 use crate::run::configuration::Configuration;
 use crate::run::recorded::FocusLayer;
 use crate::run::training_runs::RunRow;
 use crate::study::conclusion::SensitivityRow;
-use std::path::PathBuf;
-
-/// Writes a figure, given as SVG, in both formats; `path` gives the place of the file with an ending.
-///
-/// # Errors
-/// [`crate::error::Error::Io`] if a file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
-pub fn write_figure(svg: &str, path: impl Fn(&str) -> Result<PathBuf>) -> Result<()> {
-    picture::write_svg(svg, &path("svg")?)?;
-    picture::write_png(svg, &path("png")?)
-}
 
 /// A finished run as a page shows it.
 #[derive(Clone, Debug)]

@@ -6,10 +6,6 @@ use super::pen::Sheet;
 use crate::error::{Error, Result};
 use crate::numbers::significant;
 use crate::run_folder;
-use plotters::coord::Shift;
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontStyle, register_font};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::fontdb::Database;
 use resvg::usvg::{Options, Tree};
@@ -18,13 +14,6 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-pub(super) const FONT: &str = "sans-serif";
-pub(super) const CAPTION_SIZE: u32 = 27;
-pub(super) const LABEL_SIZE: u32 = 22;
-pub(super) const GRID: RGBColor = RGBColor(225, 225, 225);
-
-/// A part of a figure.
-pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// The built-in font, under the name that figures ask for.
 static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     let mut fonts = Database::new();
@@ -39,30 +28,6 @@ pub(super) fn failed(error: impl Display) -> Error {
     Error::Job(format!("a figure could not be drawn: {error}; the CSV files hold the same numbers"))
 }
 
-/// A figure takes the sizes of its texts from this font; a reader's own is drawn instead where the SVG is shown.
-fn register_fonts() -> Result<()> {
-    for style in [FontStyle::Normal, FontStyle::Bold] {
-        register_font(FONT, style, epaint_default_fonts::UBUNTU_LIGHT)
-            .map_err(|_| failed("the built-in font is unreadable"))?;
-    }
-    Ok(())
-}
-
-/// A figure of this size as the text of an SVG file.
-///
-/// # Errors
-/// [`Error::Job`] if the drawing fails.
-pub(super) fn drawn(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<String> {
-    register_fonts()?;
-    let mut text = String::new();
-    let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
-    root.fill(&WHITE).map_err(failed)?;
-    draw(&root)?;
-    root.present().map_err(failed)?;
-    drop(root);
-    Ok(text)
-}
-
 /// A figure made of parts, as the text of an SVG file.
 pub(super) fn sheet((width, height): (f64, f64), sheet: Sheet, about: &str, parts: &str) -> String {
     let (style, ground) = match sheet {
@@ -74,31 +39,6 @@ pub(super) fn sheet((width, height): (f64, f64), sheet: Sheet, about: &str, part
          font-family=\"sans-serif\" role=\"img\" aria-label=\"{about}\">{style}<rect width=\"{width}\" height=\"{height}\" \
          class=\"f-paper\" fill=\"{ground}\"/>{parts}</svg>\n"
     )
-}
-
-/// How words of this size are written that end, stand or begin at their place, in the middle of their height.
-pub(super) fn words(size: u32, side: HPos) -> TextStyle<'static> {
-    (FONT, size).into_font().color(&BLACK).pos(Pos::new(side, VPos::Center))
-}
-
-/// How labels are written below their place.
-pub(super) fn label() -> TextStyle<'static> {
-    (FONT, LABEL_SIZE).into_font().color(&BLACK)
-}
-
-/// Writes a panel's caption and gives back what is left of it.
-pub(super) fn captioned<'a>(area: &Area<'a>, caption: &str, left: i32) -> Result<Area<'a>> {
-    let (head, body) = area.split_vertically(CAPTION_SIZE + 20);
-    let style = words(CAPTION_SIZE, HPos::Left);
-    head.draw(&Text::new(caption, (left, CAPTION_SIZE as i32 / 2 + 8), style)).map_err(failed)?;
-    Ok(body)
-}
-
-/// A panel that has nothing to show says so.
-pub(super) fn note(area: &Area<'_>, text: &str) -> Result<()> {
-    let (width, height) = area.dim_in_pixel();
-    let style = words(LABEL_SIZE, HPos::Center);
-    area.draw(&Text::new(text, (width as i32 / 2, height as i32 / 2), style)).map_err(failed)
 }
 
 /// A tick's number without needless zeros.

@@ -11,8 +11,10 @@ use crate::clock::{Turns, by_turns};
 use crate::engine::{DeviceDescription, Engine, HistoryShape};
 use crate::error::{Error, Result};
 use crate::network::Architecture;
+use crate::report::figures::write_drawing;
+use crate::report::pen::Sheet;
 use crate::report::scaling::{ScalingLine, ScalingPanel, as_json, table};
-use crate::report::{scaling_figure, write_figure};
+use crate::report::scaling_figure;
 use crate::run::cell::check_memory;
 use crate::run_folder::csv;
 use crate::stability::History;
@@ -175,7 +177,8 @@ pub(super) fn run(arguments: &BenchArguments, axes: &[Axis]) -> Result<()> {
     });
     csv::write::<GrowthRow<'_>>(&folder.file("growth.csv")?, rows)?;
     let title = title(&description, &settings, &architecture);
-    write_figure(&scaling_figure::svg(&title, &panels)?, |ending| folder.file(&format!("figures/growth.{ending}")))?;
+    let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| scaling_figure::svg(&title, &panels, sheet));
+    write_drawing("growth", [&light, &dark], &|name| folder.file(&format!("figures/{name}")))?;
     manifest.seeds.push(SEED);
     finish(&folder, &mut manifest)?;
 

@@ -126,6 +126,7 @@ impl Drawing<'_> {
             .chart
             .series
             .iter()
+            .filter(|one| !one.name.is_empty())
             .filter_map(|one| one.points.last().map(|last| (one, (self.x(last.x), self.y(last.y)))))
             .collect();
         ends.sort_by(|a, b| a.1.1.total_cmp(&b.1.1));
