@@ -36,14 +36,15 @@ fn about(cell: &Results) -> String {
     )
 }
 
-/// Ticks with the same step.
-pub(super) fn ticks(low: f64, high: f64, step: f64) -> Vec<(f64, String)> {
+/// An axis whose ticks have the same step.
+pub(super) fn linear(title: &str, low: f64, high: f64, step: f64) -> Axis {
     let first = (low / step).ceil() as i32;
-    (first..)
+    let ticks = (first..)
         .map(|tick| f64::from(tick) * step)
         .take_while(|tick| *tick <= high + 1e-9)
         .map(|tick| (tick, picture::tick(tick)))
-        .collect()
+        .collect();
+    Axis { title: title.into(), low, high, ticks, ..Axis::default() }
 }
 
 /// The axis of accuracies, in per cent, that holds all `values`.
@@ -51,14 +52,7 @@ fn accuracy_axis(cell: &Results, values: impl Iterator<Item = f64>) -> Axis {
     let least = values.fold(100.0, f64::min);
     let low = if least < 40.0 { 0.0 } else { 10.0 * ((least - 3.0) / 10.0).floor() };
     let step = if low >= 80.0 { 5.0 } else { 10.0 };
-    Axis {
-        title: format!("{} accuracy (%)", cell.judged_by()),
-        low,
-        high: 100.0,
-        logarithmic: false,
-        ticks: ticks(low, 100.0, step),
-        broken: false,
-    }
+    linear(&format!("{} accuracy (%)", cell.judged_by()), low, 100.0, step)
 }
 
 /// The level of the networks unpruned, and that of guessing where the axis has it.
@@ -96,8 +90,8 @@ pub(super) fn accuracy_chart(cell: &Results, layer: &[Leading]) -> Option<Chart>
     let place = |point: &CurvePoint| Place {
         x: 100.0 * point.sparsity.mean,
         y: 100.0 * point.accuracy.mean,
-        x_range: None,
         y_range: spread(point),
+        ..Place::default()
     };
     let dense = accuracy::dense(&cell.sweep).pop().map(|(_, summary)| 100.0 * summary.mean);
     let coincide = |one: &Leading| {
@@ -137,12 +131,11 @@ pub(super) fn accuracy_chart(cell: &Results, layer: &[Leading]) -> Option<Chart>
         message: layer_message(layer),
         about: about(cell),
         levels: levels(cell, y.low),
-        x: Axis { title, low: from, high: TO, logarithmic: false, ticks: ticks(from, TO, 10.0), broken },
+        x: Axis { broken, ..linear(&title, from, TO, 10.0) },
         y,
         series,
-        uprights: Vec::new(),
-        names_beside: false,
         note,
+        ..Chart::default()
     })
 }
 
@@ -183,8 +176,8 @@ pub(super) fn size_chart(cell: &Results, whole: &[Leading]) -> Option<Chart> {
     let place = |point: &CurvePoint| Place {
         x: point.smaller,
         y: 100.0 * point.accuracy.mean,
-        x_range: None,
         y_range: spread(point),
+        ..Place::default()
     };
     let series: Vec<Series> = whole
         .iter()
@@ -225,13 +218,12 @@ pub(super) fn size_chart(cell: &Results, whole: &[Leading]) -> Option<Chart> {
             high,
             logarithmic: true,
             ticks: ticks.map(|mark| (mark, format!("{mark:.0}x"))).collect(),
-            broken: false,
+            ..Axis::default()
         },
         y,
         series,
-        uprights: Vec::new(),
-        names_beside: false,
         note,
+        ..Chart::default()
     })
 }
 
@@ -292,7 +284,7 @@ pub(super) fn time_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
             high,
             logarithmic: true,
             ticks: ticks.collect(),
-            broken: false,
+            ..Axis::default()
         },
         y,
         series,
@@ -326,7 +318,7 @@ pub(super) fn gain_chart(cell: &Results) -> Option<Chart> {
         let half = difference.half_width().filter(|_| is_known).map(|half| 100.0 * half);
         let y = 100.0 * difference.mean;
         let y_range = half.filter(|half| *half <= WIDEST_INTERVAL).map(|half| [y - half, y + half]);
-        Some(Place { x: 100.0 * point.sparsity.mean, y, x_range: None, y_range })
+        Some(Place { x: 100.0 * point.sparsity.mean, y, y_range, ..Place::default() })
     };
     let series = |(name, curve): (&str, &Curve)| Series {
         name: name.into(),
@@ -354,28 +346,16 @@ pub(super) fn gain_chart(cell: &Results) -> Option<Chart> {
         about: about(cell),
         levels: vec![(0.0, String::new())],
         x: Axis {
-            title: format!("Weights removed of the layer (%), from {FROM:.0} on"),
-            low: FROM,
-            high: TO,
-            logarithmic: false,
-            ticks: ticks(FROM, TO, 10.0),
             broken: true,
+            ..linear(&format!("Weights removed of the layer (%), from {FROM:.0} on"), FROM, TO, 10.0)
         },
-        y: Axis {
-            title: "Points over one-shot pruning".into(),
-            low,
-            high,
-            logarithmic: false,
-            ticks: ticks(low, high, step),
-            broken: false,
-        },
+        y: linear("Points over one-shot pruning", low, high, step),
         series,
-        uprights: Vec::new(),
-        names_beside: false,
         note: match bands {
             true => "As many weights removed; mean of the pairs, band: 95 % interval (Student's t).".into(),
             false => "As many weights removed; mean of the pairs. Too few networks for intervals.".into(),
         },
+        ..Chart::default()
     })
 }
 

@@ -1,8 +1,8 @@
 //! Figure 3: the mean number of stable weights of each model on each data set, and the growth curve through it: a panel for each,
 //! all with the same axes.
 
-use super::chart::{Axis, Chart, Format, Marked, Place, Series};
-use super::figure_charts::ticks;
+use super::chart::{Chart, Format, Marked, Place, Series};
+use super::figure_charts::linear;
 use super::figures::together;
 use super::layout::NOTHING;
 use super::look::Look;
@@ -40,21 +40,14 @@ fn step(most: f64) -> f64 {
 }
 
 fn chart(cell: &CellGrowth, last: f64, most: f64) -> Chart {
-    let axis = |title: &str, high: f64| Axis {
-        title: title.into(),
-        low: 0.0,
-        high,
-        logarithmic: false,
-        ticks: ticks(0.0, high, step(high)),
-        broken: false,
-    };
+    let axis = |title: &str, high: f64| linear(title, 0.0, high, step(high));
     let curve = (0..=CURVE_POINTS).map(|step| last * step as f64 / CURVE_POINTS as f64);
     // Between the last two epochs a curve without a limit may leave the panel.
     let curve = curve.map(|epoch| (epoch, cell.growth.at(epoch))).take_while(|point| point.1 <= most);
     let series = |name: &str, look: Look, points: Vec<(f64, f64)>| Series {
         name: name.into(),
         look,
-        points: points.into_iter().map(|(x, y)| Place { x, y, x_range: None, y_range: None }).collect(),
+        points: points.into_iter().map(|(x, y)| Place { x, y, ..Place::default() }).collect(),
         widest_gap: f64::INFINITY,
         marked: Marked::None,
     };
@@ -63,14 +56,12 @@ fn chart(cell: &CellGrowth, last: f64, most: f64) -> Chart {
         about: parameters(cell),
         x: axis("Epoch", last),
         y: axis("Stable weights", most),
-        levels: Vec::new(),
         series: vec![
             series("fitted", Look::new(Method::Hold, Repair::Cut), curve.collect()),
             series("observed", Look::new(Method::Dense, Repair::Cut), cell.means.clone()),
         ],
-        uprights: Vec::new(),
-        names_beside: false,
         note: "Mean of the replicates, and N = K / (1 + (K − N0) / N0 · exp(−r t)) through it.".into(),
+        ..Chart::default()
     }
 }
 
