@@ -41,7 +41,7 @@ def say(text):
 
 
 def compared(program):
-    command = [HOLDFAST, "bench", *OPTIONS, "--only", "step,sort-count,sweep", "--seconds", "30", "--against-program", program]
+    command = [HOLDFAST, "bench", *OPTIONS, "--only", "step,sort-count,sweep", "--seconds", "45", "--against-program", program]
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return {one["name"]: (one["verdict"], one["ratio"]["median"]) for one in found["quantities"]}
 

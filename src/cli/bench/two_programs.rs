@@ -19,8 +19,10 @@ const SECONDS: f64 = 60.0;
 /// Starts of both programs: fewer tell few things apart, more take longer than they are worth.
 const STARTS: (usize, usize) = (12, 40);
 /// Rounds of each start behind the one that warms up, and seconds after which two are enough.
-const ROUNDS: usize = 8;
-const OF_A_START: f64 = 1.5;
+const ROUNDS: usize = 12;
+const OF_A_START: f64 = 2.5;
+/// Seconds by which a program chooses how long a repetition takes: hundredths of a second each.
+const REPETITIONS: f64 = 0.64;
 
 /// Compares this program with another build of it. Both run beside each other and measure in turn, round by round, so that what
 /// else the machine does meets both. Where a program's memory happens to lie moves its times for as long as it runs: each start of
@@ -76,7 +78,7 @@ fn start_of_both(
         }
         watch.check()?;
         // Whoever comes second finds the machine as the first has left it: that changes sides.
-        if (turn + round) % 2 == 0 {
+        if (turn + round).is_multiple_of(2) {
             there.round()?;
             here.round()?;
         } else {
@@ -190,7 +192,7 @@ fn command(arguments: &BenchArguments, program: &Path) -> Command {
     let BenchArguments { replicates, batch, side, width, depth, hidden, no_bias, model, filters, device, .. } =
         arguments;
     let mut command = Command::new(program);
-    command.args(["bench", "--quiet", "--on-cue", "--seconds", &OF_A_START.to_string(), "--model", model]);
+    command.args(["bench", "--quiet", "--on-cue", "--seconds", &REPETITIONS.to_string(), "--model", model]);
     let list = |sizes: &Vec<usize>| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
     let hidden = hidden.as_ref().map_or(vec![], |sizes| vec![("--hidden", list(sizes))]);
     let sizes = match hidden.is_empty() {
