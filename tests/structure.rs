@@ -229,6 +229,47 @@ fn every_shader_has_its_header() {
     assert_clean(sources("shaders", "wgsl").iter().filter_map(header_fault).collect());
 }
 
+/// Lines in which a shift and an operator on bits stand beside each other without brackets: browsers refuse it, naga takes it.
+fn shifts_without_brackets(path: &str, text: &str) -> Vec<String> {
+    let spaced = |letter: char| if "(),;".contains(letter) { format!(" {letter} ") } else { letter.to_string() };
+    let is_mixed = |line: &&str| {
+        // What stands at each depth of brackets: a shift, and an operator on bits.
+        let mut open = vec![[false; 2]];
+        let mut mixed = false;
+        for word in
+            line.split("//").next().unwrap_or_default().chars().map(spaced).collect::<String>().split_whitespace()
+        {
+            let [shift, bits] = [matches!(word, ">>" | "<<"), matches!(word, "&" | "|" | "^")];
+            match word {
+                "(" => open.push([false; 2]),
+                ")" if open.len() > 1 => {
+                    open.pop();
+                }
+                _ => {}
+            }
+            if let Some(here) = open.last_mut() {
+                *here = if matches!(word, "," | ";" | "&&" | "||") {
+                    [false; 2]
+                } else {
+                    [here[0] | shift, here[1] | bits]
+                };
+                mixed |= *here == [true; 2];
+            }
+        }
+        mixed
+    };
+    text.lines().filter(is_mixed).map(|line| format!("{path}: {}", line.trim())).collect()
+}
+
+#[test]
+fn a_shift_beside_an_operator_on_bits_has_brackets() {
+    let all = ["shaders", "lessons"].map(|folder| files(folder, "wgsl")).concat();
+    assert!(all.len() > 100, "{}", all.len());
+    let found =
+        |path: &PathBuf| shifts_without_brackets(&path.display().to_string(), &std::fs::read_to_string(path).unwrap());
+    assert_clean(all.iter().flat_map(found).collect());
+}
+
 #[test]
 fn every_kernel_family_stands_in_every_module() {
     let families: BTreeSet<String> = files("shaders", "wgsl")
@@ -456,6 +497,16 @@ mod rules {
         assert!(find("src/engine/x.rs", "use crate::{cpu, gpu::Gpu, kernels::dense, engine::Batch};").is_empty());
         assert!(find("src/cli/x.rs", "use crate::gpu::adapters;").is_empty());
         assert!(find("src/data/x.rs", "#[cfg(test)]\nmod tests { use crate::engine::Engine; }").is_empty());
+    }
+
+    #[test]
+    fn a_shift_without_brackets_is_found() {
+        let find = |line: &str| shifts_without_brackets("x.wgsl", line).len();
+        assert_eq!(find("if ((word >> (k % 32u) & 1u) == 1u) {"), 1);
+        assert_eq!(find("let a = b | c << 2u;"), 1);
+        assert_eq!(find("if (((word >> (k % 32u)) & 1u) == 1u) {"), 0);
+        assert_eq!(find("codes |= code << 2u; // a << b & c"), 0);
+        assert_eq!(find("f(a >> 1u, b & 1u);"), 0);
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3u) {
         var y = parameters[own + params.focus_bias + k];
         for (var i = 0u; i < params.inputs; i++) {
             let word = masks[(point * params.inputs + i) * words + k / 32u];
-            if ((word >> (k % 32u) & 1u) == 1u) {
+            if (((word >> (k % 32u)) & 1u) == 1u) {
                 let x = input[(r * params.capacity + n) * params.inputs + i];
                 y += x * parameters[own + params.focus_weights + i * params.units + k];
             }
