@@ -2,7 +2,7 @@
 
     tests/measurement/run.py [--times N] [--slowed PROGRAM] [PART...]      parts: itself slowed halved ranges; all if none is named
 
-Takes about three quarters of an hour on two cores; leave the machine alone meanwhile. `slowed` builds a copy of the sources in
+Takes about an hour and a quarter on two cores; leave the machine alone meanwhile. `slowed` builds a copy of the sources in
 which the sweep's kernel waits for a tenth of its time, unless PROGRAM is such a build already. Writes
 docs/results/measurement.json, and from it docs/results/measurement.md.
 """
@@ -41,7 +41,7 @@ def say(text):
 
 
 def compared(program):
-    command = [HOLDFAST, "bench", *OPTIONS, "--only", "step,sort-count,sweep", "--seconds", "45", "--against-program", program]
+    command = [HOLDFAST, "bench", *OPTIONS, "--only", "step,sort-count,sweep", "--against-program", program]
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return {one["name"]: (one["verdict"], one["ratio"]["median"]) for one in found["quantities"]}
 
