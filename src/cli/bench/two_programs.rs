@@ -50,9 +50,9 @@ pub(super) fn compare(arguments: &BenchArguments, path: &Path) -> Result<()> {
         // Whoever stops this program stops both of those, too.
         watch.check()?;
         let [there, here] = both?;
-        for (name, program, file) in [(0, programs[0], &there), (1, programs[1], &here)] {
-            let Fingerprint { version, commit, .. } = &file.fingerprint;
-            names[name] = format!("{} (holdfast {version}, commit {commit})", program.display());
+        for (side, file) in [&there, &here].into_iter().enumerate() {
+            let (program, Fingerprint { version, commit, .. }) = (programs[side], &file.fingerprint);
+            names[side] = format!("{} (holdfast {version}, commit {commit})", program.display());
         }
         add(&mut found, there.quantities, &here.quantities);
         reporter.advance(1);
