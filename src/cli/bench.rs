@@ -20,7 +20,7 @@ use crate::lab::bench_file::BenchFile;
 use crate::network::Architecture;
 use crate::numbers::{counted, significant, thousands};
 use crate::run::cell::check_memory;
-use crate::statistics::order::Spread;
+use crate::statistics::spread::Spread;
 use clap::{Args, ValueEnum};
 use growth::Axis;
 use measure::{Bench, CALIBRATION_IMAGES, CLASSES, HISTORY_EPOCHS, MASKS, TEST_IMAGES, TRAINING_IMAGES, WHOLE_INPUTS};

@@ -12,7 +12,7 @@ use crate::network_files::onnx::{self, OnnxSettings};
 use crate::network_files::stored_network::StoredNetwork;
 use crate::numbers::{significant, thousands};
 use crate::run_folder::file_kind::Purpose;
-use crate::run_folder::onnx::{Model, OPSET};
+use crate::run_folder::onnx_messages::{Model, OPSET};
 use crate::run_folder::{OUTPUT_FOLDER_FILES, arrays::ArrayFile};
 use crate::study::classified::{Classified, TURNS, classify_by_turns};
 use clap::{Args, ValueEnum};

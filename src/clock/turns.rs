@@ -1,7 +1,7 @@
 //! Several things timed alternately: whatever else the machine does meanwhile meets all of them alike.
 
 use crate::error::Result;
-use crate::statistics::order::Spread;
+use crate::statistics::spread::Spread;
 use std::time::{Duration, Instant};
 
 /// How often things are timed.

@@ -10,7 +10,7 @@ use crate::engine::{Replica, Watch};
 use crate::error::Result;
 use crate::network::{Architecture, Layer, ParameterLayout, Selection};
 use crate::random::{Sequence, Stream};
-use crate::statistics::order::Spread;
+use crate::statistics::spread::Spread;
 use std::hint::black_box;
 use std::time::Duration;
 

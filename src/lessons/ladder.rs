@@ -10,7 +10,7 @@ use crate::clock::{Turns, by_turns};
 use crate::error::{Error, Result};
 use crate::gpu::{BoundKernel, Gpu, Launch, Program};
 use crate::lab::{CopyProbe, measure, peak_operations};
-use crate::statistics::order::Spread;
+use crate::statistics::spread::Spread;
 use std::time::Duration;
 
 /// One launch is repeated for about this long in each turn of its step.

@@ -3,7 +3,7 @@
 use super::stored_network::{InputScale, StoredNetwork};
 use crate::error::{Error, Result};
 use crate::network::{Layer, ParameterLayout};
-use crate::run_folder::onnx::{Attribute, Entry, FLOAT, Graph, Model, Node, Tensor, UINT8, ValueInfo};
+use crate::run_folder::onnx_messages::{Attribute, Entry, FLOAT, Graph, Model, Node, Tensor, UINT8, ValueInfo};
 
 /// Name of what goes in.
 const IMAGES: &str = "images";

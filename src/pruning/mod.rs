@@ -6,6 +6,7 @@ pub mod compact;
 pub mod decay;
 pub mod input_norm;
 pub mod masks;
+mod method;
 pub mod operating_points;
 pub mod score;
 pub mod several_layers;
@@ -16,4 +17,5 @@ mod sweep_row;
 pub mod whole_inputs;
 
 pub use allocation::Scope;
-pub use sweep_row::{FOCUS, Layers, Method, Repair, SweepRow};
+pub use method::{FOCUS, Layers, Method, Repair};
+pub use sweep_row::SweepRow;

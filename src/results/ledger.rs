@@ -8,7 +8,7 @@
 use super::workload::Workload;
 use crate::numbers::{ranged, significant};
 use crate::pruning::{Layers, Method, Repair};
-use crate::statistics::order::Spread;
+use crate::statistics::spread::Spread;
 use crate::statistics::standard_deviation;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ pub mod csv;
 pub mod file_kind;
 pub mod input;
 mod manifest;
-pub mod onnx;
+pub mod onnx_messages;
 mod output_folder;
 mod run;
 mod shard;

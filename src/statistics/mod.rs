@@ -6,9 +6,10 @@ pub mod correlation;
 pub mod design;
 pub mod glm;
 pub mod growth;
-pub mod order;
+pub mod ranks;
 pub mod regression;
 pub mod scaling;
+pub mod spread;
 pub mod studentized_range;
 pub mod tukey;
 

@@ -12,7 +12,7 @@ use crate::pruning::sweep::RowContext;
 use crate::pruning::{FOCUS, Method, Scope};
 use crate::results::accuracy::are_several;
 use crate::results::ledger::LedgerRow;
-use crate::statistics::order::Spread;
+use crate::statistics::spread::Spread;
 use crate::training::{NumberHash, Plan, train};
 use sha2::{Digest as _, Sha256};
 use std::time::Instant;

@@ -7,7 +7,7 @@ use crate::engine::{Batch, Control, DataHandle, Engine, Evaluation, Watch};
 use crate::error::Result;
 use crate::network::{Layer, ParameterLayout};
 use crate::network_files::stored_network::StoredNetwork;
-use crate::statistics::order::{Spread, median};
+use crate::statistics::spread::{Spread, median};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use crate::pruning::{Method, Repair, SweepRow, sweep};
 use crate::results::accuracy::TABLE_SPARSITIES;
 use crate::results::ledger::LedgerRow;
 use crate::statistics::mean;
-use crate::statistics::order::Spread;
+use crate::statistics::spread::Spread;
 use crate::training::Trained;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -15,7 +15,7 @@ use crate::pruning::compact::{CompactNetwork, DarkInputs};
 use crate::pruning::masks::{RemovalOrder, removed_weights};
 use crate::results::accuracy::{TABLE_SPARSITIES, are_several};
 use crate::results::comparison::{CompactedRow, InferenceRow};
-use crate::statistics::order::{Spread, median};
+use crate::statistics::spread::{Spread, median};
 use crate::statistics::standard_deviation;
 
 impl CellComparison<'_> {

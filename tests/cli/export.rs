@@ -1,7 +1,7 @@
 //! Networks in files for other programs.
 
 use crate::program::{fresh_folder, holdfast, text};
-use holdfast::run_folder::onnx::Model;
+use holdfast::run_folder::onnx_messages::Model;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::fs;

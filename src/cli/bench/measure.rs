@@ -20,7 +20,7 @@ use crate::pruning::masks::{RemovalOrder, removed_weights};
 use crate::pruning::surgery::Settings;
 use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability};
-use crate::statistics::order::Spread;
+use crate::statistics::spread::Spread;
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::sync::Arc;

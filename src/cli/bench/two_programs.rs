@@ -8,7 +8,7 @@ use crate::clock::{Fingerprint, busy};
 use crate::engine::{Progress, Watch};
 use crate::error::{Error, Result};
 use crate::lab::bench_file::{BenchFile, Pairs, Quantity, compare_pairs};
-use crate::statistics::order::median;
+use crate::statistics::spread::median;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -8,7 +8,7 @@ use crate::gpu::{DeviceChoice, Gpu, RequestedLimits, adapters, why_no_adapter};
 use crate::lessons::ladder::{LADDERS, Ladder, Listener, Measured, Peak, Prediction, Step, of_family};
 use crate::numbers::counted;
 use crate::report::layout::aligned;
-use crate::statistics::order::Spread;
+use crate::statistics::spread::Spread;
 use serde_json::{Value, json};
 
 /// What to expect of a driver without a GPU.
