@@ -149,9 +149,9 @@ fn layer_message(layer: &[Leading]) -> String {
         .max_by(|one, other| one.1.total_cmp(&other.1));
     let Some((best, accuracy)) = best else { return "Accuracy by the share of a layer's weights that go".into() };
     let mut message = format!(
-        "With {:.0} % of the layer removed the {} keeps {:.1} %",
+        "With {:.0} % of the layer removed {} keeps {:.1} %",
         100.0 * ORDERED_BY,
-        best.short,
+        best.with_article(),
         100.0 * accuracy
     );
     let others: Vec<String> = layer
@@ -270,7 +270,12 @@ pub(super) fn time_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
     let known = |(ms, range): (f64, Option<[f64; 2]>)| known_to(ms, range.map(|[low, high]| (high - low) / 2.0));
     let message = match (best, decay) {
         (Some((one, _, ms)), Some(decay)) => {
-            format!("One more pruned network: {} ms by the {}, {} ms by retraining", known(ms), one.short, known(decay))
+            format!(
+                "One more pruned network: {} ms by {}, {} ms by retraining",
+                known(ms),
+                one.with_article(),
+                known(decay)
+            )
         }
         _ => "Accuracy by what one more pruned network costs".into(),
     };

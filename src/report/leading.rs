@@ -41,6 +41,11 @@ impl Leading {
         self.curve.method.retrains()
     }
 
+    /// In a sentence: `the surgeon`, but `Wanda` and `refit one-shot`.
+    pub(super) fn with_article(&self) -> String {
+        format!("{}{}", if self.curve.method.is_surgeon() { "the " } else { "" }, self.short)
+    }
+
     /// Whether it cuts the averaged weights and not the last ones.
     pub(super) fn is_of_mean(&self) -> bool {
         self.curve.rule == "mean"

@@ -226,10 +226,15 @@ fn cost_sentence(cell: &Results, layer: &[Leading]) -> Option<String> {
         None => String::new(),
     };
     let mut cost = match times(decay, cheap) {
-        Some(ratio) => format!("One point by retraining costs as much as {ratio} by the {}{papers}.", cheap.short),
+        Some(ratio) => format!("One point by retraining costs as much as {ratio} by {}{papers}.", cheap.with_article()),
         None => {
             let known = |one: &Leading| one.milliseconds().map_or(NOTHING.into(), |(middle, _)| significant(middle));
-            format!("One point takes {} ms by retraining, {} ms by the {}.", known(decay), known(cheap), cheap.short)
+            format!(
+                "One point takes {} ms by retraining, {} ms by {}.",
+                known(decay),
+                known(cheap),
+                cheap.with_article()
+            )
         }
     };
     if let Some(even) = cheap.cost.as_ref().and_then(|row| cell.ledger.break_even(row)) {
@@ -238,8 +243,8 @@ fn cost_sentence(cell: &Results, layer: &[Leading]) -> Option<String> {
             whole => format!("from {} points on", significant(whole)),
         };
         cost += &format!(
-            " Training included, the {} is cheaper {}; without it, {}.",
-            cheap.short,
+            " Training included, {} is cheaper {}; without it, {}.",
+            cheap.with_article(),
             from(even.points),
             from(even.points_if_trained)
         );
