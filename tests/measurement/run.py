@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Shows that times hold: a program is not told apart from itself, one that is slowed on purpose is, and quoted ranges hold.
 
     tests/measurement/run.py [--times N] [--slowed PROGRAM] [PART...]      parts: itself slowed halved ranges; all if none is named
