@@ -51,7 +51,7 @@ pub fn forward<T: Real>(shape: ConvShape, input: &[T], weights: &[T], bias: &[T]
 /// What [`forward`] gives before its ReLU.
 pub fn pre_activations<T: Real>(shape: ConvShape, input: &[T], weights: &[T], bias: &[T], output: &mut [T]) {
     let ConvShape { inputs, outputs, .. } = shape;
-    debug_assert_eq!(weights.len(), 9 * inputs * outputs, "weights");
+    assert_eq!(weights.len(), 9 * inputs * outputs, "weights");
     output.chunks_exact_mut(outputs).for_each(|output| output.copy_from_slice(bias));
     shape.pairs(|pixel, read, tap| {
         let output = &mut output[pixel * outputs..][..outputs];

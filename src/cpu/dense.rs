@@ -17,7 +17,7 @@ pub struct DenseShape {
 ///
 /// Twin of `shaders/dense/forward.wgsl`.
 pub fn forward<T: Real>(shape: DenseShape, input: &[T], weights: &[T], bias: &[T], relu: bool, output: &mut [T]) {
-    debug_assert_eq!(weights.len(), shape.inputs * shape.outputs, "weights");
+    assert_eq!(weights.len(), shape.inputs * shape.outputs, "weights");
     for (input, output) in input.chunks_exact(shape.inputs).zip(output.chunks_exact_mut(shape.outputs)) {
         output.copy_from_slice(bias);
         for (&x, weights) in input.iter().zip(weights.chunks_exact(shape.outputs)) {

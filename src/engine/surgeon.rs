@@ -3,7 +3,7 @@
 use super::Watch;
 use super::surgeon_layer::{ActiveRows, ChainLayer, Refit, Rows, SurgeonLayer};
 use crate::cpu::fast::layers::PaddedParameters;
-use crate::cpu::fast::{gram, surgeon};
+use crate::cpu::fast::{gram, padded, surgeon};
 pub use crate::cpu::surgeon::PathStep;
 use crate::error::Result;
 use rayon::prelude::*;
@@ -41,6 +41,14 @@ impl Moments {
     /// None: they are added up anew where they are needed.
     pub(super) fn none() -> Self {
         Self(None)
+    }
+
+    /// Bytes of memory for a layer of which nothing is pruned, with so many numbers in a row of its rows, on the CPU engine; it
+    /// is most while each unit has its own and a few of them are at work beside them.
+    pub(crate) fn most_bytes(inputs: usize, units: usize, shares: bool) -> usize {
+        let one = padded(inputs + 1) * padded(inputs + 2) * size_of::<f32>();
+        let kept = if shares || units * one > KEPT_BYTES { 1 } else { units };
+        (kept + 2 * rayon::current_num_threads()) * one
     }
 
     /// Bytes of memory.

@@ -410,6 +410,8 @@ pub(super) fn chosen_rows(count: usize, seed: u64, layer: u32) -> Vec<u32> {
     if count > MOST_ROWS {
         Sequence::new(seed, Stream::Calibration, 1, layer).choose(&mut rows, MOST_ROWS);
         rows.sort_unstable();
+        // Those that were not drawn would take memory for as long as the network is cut.
+        rows.shrink_to_fit();
     }
     rows
 }

@@ -46,7 +46,7 @@ impl History {
 
     /// The same, known to be of the weights of a selection.
     pub(crate) fn of_selection(self, selection: &Selection) -> Self {
-        debug_assert_eq!(selection.weights(), self.shape.weight_count, "weights of the selection");
+        assert_eq!(selection.weights(), self.shape.weight_count, "weights of the selection");
         Self { parts: selection.parts().into(), ..self }
     }
 

@@ -3,10 +3,11 @@
 //! What is largest is counted by the engine from the arrays that it would make; the rest are the few large things that are
 //! in memory beside them. A run goes through phases; the one that takes most is its peak.
 
-use crate::engine::{Engine, Footprint, SweepSize};
+use crate::engine::{Engine, Footprint, Moments, SweepSize};
 use crate::error::Result;
-use crate::network::{Layer, ParameterLayout};
+use crate::network::{Layer, ParameterLayout, Selection};
 use crate::pruning::SweepRow;
+use crate::pruning::surgeon::shares_gram;
 use crate::pruning::surgery::MOST_ROWS;
 use crate::run::cell::Cell;
 use crate::run::configuration::Configuration;
@@ -76,6 +77,15 @@ fn counted_all(cell: &Cell, configuration: &Configuration, replicas: usize) -> u
     images * (layers[0].input_len() + 2 * widest) * 4 + 2 * replicas * targets
 }
 
+/// Bytes of the moments that the surgeon has at once.
+fn moments(cell: &Cell, configuration: &Configuration) -> usize {
+    let of_layer = |layer: &Layer| {
+        let [inputs, units] = [layer.inputs(), layer.units()];
+        Moments::most_bytes(inputs, units, configuration.inactive_weight == 1.0 || shares_gram(inputs, units))
+    };
+    Layer::all(&cell.architecture).iter().map(of_layer).max().unwrap_or(0)
+}
+
 /// The phases of a cell's run with so many of its replicas, data and program apart.
 ///
 /// Fails as [`Engine::begin`] would.
@@ -86,13 +96,27 @@ pub fn phases(
     replicates: u32,
     job: Job,
 ) -> Result<Vec<Phase>> {
+    let parts = configuration.parts(&cell.architecture)?;
+    of_parts(engine, cell, configuration, replicates, job, parts.into_iter().map(|(_, part)| part).collect())
+}
+
+/// The same where these parts of the network are pruned.
+fn of_parts(
+    engine: &mut Engine,
+    cell: &Cell,
+    configuration: &Configuration,
+    replicates: u32,
+    job: Job,
+    parts: Vec<Selection>,
+) -> Result<Vec<Phase>> {
     let training = cell.upload(engine)?.0;
     let samples = [cell.split.training.samples(), cell.split.test.samples()];
     let replicas = replicates as usize;
     let epochs = configuration.epochs as usize;
     let weight_count = cell.selection.weights();
     let columns = replicas * weight_count;
-    let parameters = ParameterLayout::new(&cell.architecture).parameters() * 4;
+    let layout = ParameterLayout::new(&cell.architecture);
+    let parameters = layout.parameters() * 4;
     let history = (epochs * columns * 4) as u64;
     let footprint =
         |engine: &Engine, ids: &[u32], sweep| engine.footprint(&cell.setup(training, configuration, ids), sweep);
@@ -131,10 +155,11 @@ pub fn phases(
             // Every run's history and all of them as one; sorted, and compared with the epoch after.
             let counted = columns * configuration.tolerance.len() * TOLERANCE;
             phases.push(phase("counting", Footprint::default(), 4 * history, networks + counted));
-            // Figure 4 is a comparison of the first networks.
+            // Figure 4 is a comparison of the first networks' focus layers.
             let shown = configuration.figure_4_replicates.unwrap_or(0).min(replicates);
             if shown > 0 {
-                phases.extend(self::phases(engine, cell, configuration, shown, Job::Compare)?);
+                let focus = vec![Selection::focus(&cell.architecture)];
+                phases.extend(of_parts(engine, cell, configuration, shown, Job::Compare, focus)?);
             }
         }
         Job::Compare => {
@@ -144,36 +169,54 @@ pub fn phases(
             let of_thresholds = replicas * tolerances * epochs;
             let of_windows = replicas * windows * sparsities;
             let points = of_thresholds.max(of_windows);
-            let counted = columns * (windows * WINDOW + tolerances * TOLERANCE);
             let rules = configuration.ed_rule.rules().len();
             let targets = configuration.ed_targets.len();
             let rows = of_thresholds + 4 * of_windows + 3 * of_thresholds.max(replicas * sparsities);
-            let rows = rows + 2 * rules * targets * replicas;
-            let sweep = |samples| SweepSize { samples, points, first_layer: None };
+            let rows = (rows + 2 * rules * targets * replicas) * ROW;
+            let of_weight = windows * WINDOW + tolerances * TOLERANCE;
+            let counted: usize = parts.iter().map(|part| replicas * part.weights() * of_weight).sum();
+            let calibrated = counted_all(cell, configuration, replicas) + 4 * averaged;
             let on_processor = engine.description().backend == "cpu";
+            // An allocator gives back little of what it lent in pieces: on the processor most of this stays.
             let mut kept = 0;
-            for (name, samples) in [("pruning", samples[1]), ("choosing windows", samples[0])] {
-                let swept = footprint(engine, &ids, sweep(samples))?;
-                let judged = counted + points * (weight_count + POINT);
-                phases.push(phase(name, swept, history, judged + rows * ROW));
-                // An allocator gives back little of what it lent in pieces: on the processor most of this stays.
+            for part in &parts {
+                // Networks are solved anew: which weights each keeps, and its parameters as found and as handed over.
+                let solved = |points: usize| points * (2 * parameters + layout.weights());
+                if part.parts().len() > 1 {
+                    let points = replicas * configuration.stages.len();
+                    let size = SweepSize { samples: samples[1], points, first_layer: Some(part.first_layer()) };
+                    let swept = footprint(engine, &ids, size)?;
+                    let moments = if on_processor { moments(cell, configuration) } else { 0 };
+                    let beside = counted + calibrated + solved(points) + rows + kept;
+                    phases.push(phase("cutting several layers", swept, history, beside + moments));
+                    // The smaller networks classify all test images, whose pixels lie beside what evaluating them took.
+                    let pixels = samples[1] * cell.architecture.image_len() * size_of::<f32>();
+                    phases.push(phase("classifying by smaller networks", swept, history, beside + pixels));
+                    continue;
+                }
+                let masks = points * (part.weights() + POINT);
+                for (name, samples) in [("pruning", samples[1]), ("choosing windows", samples[0])] {
+                    let swept = footprint(engine, &ids, SweepSize { samples, points, first_layer: None })?;
+                    phases.push(phase(name, swept, history, counted + calibrated + masks + rows));
+                    if on_processor {
+                        kept = kept.max((swept.state + swept.activations + swept.sweep) as usize + masks);
+                    }
+                }
+                let points = replicas * sparsities;
+                let swept = footprint(engine, &ids, SweepSize { samples: samples[1], points, first_layer: None })?;
+                let rest = counted + calibrated + solved(points) + rows + kept;
+                phases.push(phase("solving one layer anew", swept, history, rest));
                 if on_processor {
-                    kept = kept.max((swept.state + swept.activations + swept.sweep) as usize + judged);
+                    kept += solved(points);
                 }
             }
             if targets > 0 {
                 let slots: Vec<u32> = (0..targets).flat_map(|_| ids.iter().copied()).collect();
                 let decaying = footprint(engine, &slots, SweepSize::default())?;
-                phases.push(phase("exponential decay", decaying, 0, kept + fed(slots.len()) + one + rows * ROW));
+                phases.push(phase("exponential decay", decaying, 0, counted + kept + fed(slots.len()) + one + rows));
             }
-            phases.push(phase(
-                "calibrating",
-                at_work,
-                2 * history,
-                counted_all(cell, configuration, replicas) + 4 * averaged + rows * ROW,
-            ));
             // The rows of the results and of what is drawn of them.
-            phases.push(phase("reporting", Footprint::default(), history, 2 * rows * ROW));
+            phases.push(phase("reporting", Footprint::default(), history, 2 * rows));
         }
     }
     Ok(phases)

@@ -96,7 +96,7 @@ fn bench_does_the_arithmetic_for_another_device_without_measuring_this_one() {
 fn bench_keeps_its_samples_and_tells_what_has_become_slower() {
     let folder = fresh_folder("bench-files");
     std::fs::create_dir_all(&folder).unwrap();
-    let [saved, halved] = ["saved.json", "halved.json"].map(|name| folder.join(name));
+    let [saved, faster] = ["saved.json", "faster.json"].map(|name| folder.join(name));
     let sizes =
         "--device cpu --replicates 2 --batch 8 --side 8 --width 8 --depth 2 --only step,sort-count --seconds 3 --quiet";
     holdfast(&format!("bench {sizes} --save"), &[text(&saved)]).succeeded().prints(&["training step", "sort + count"]);
@@ -105,19 +105,19 @@ fn bench_keeps_its_samples_and_tells_what_has_become_slower() {
     assert_eq!(file["settings"]["batch"], 8);
     for quantity in file["quantities"].as_array_mut().unwrap() {
         for sample in quantity["samples"].as_array_mut().unwrap() {
-            // So much that no other program at work hides it.
-            *sample = (sample.as_f64().unwrap() / 20.0).into();
+            // Times that no machine reaches: what else is at work changes nothing.
+            *sample = (sample.as_f64().unwrap() / 1e9).into();
         }
     }
-    std::fs::write(&halved, file.to_string()).unwrap();
+    std::fs::write(&faster, file.to_string()).unwrap();
     let against = |rest: &str, file: &Path| holdfast(&format!("bench {sizes}{rest} --against"), &[text(file)]);
     let words = ["here / there", "Geometric mean", "slower, p = "];
-    against("", &halved).succeeded().prints(&words);
+    against("", &faster).succeeded().prints(&words);
     // What is too slow is shown all the same.
-    let slow = against(" --fail-over 25%", &halved).prints(&words);
+    let slow = against(" --fail-over 25%", &faster).prints(&words);
     assert_eq!(slow.code, Some(1), "{}", slow.stderr);
     assert!(slow.stderr.contains("--fail-over 25 %") && slow.stderr.contains("training step"), "{}", slow.stderr);
-    let json = against(" --json", &halved).succeeded().json();
+    let json = against(" --json", &faster).succeeded().json();
     let mean = ["low", "median", "high"].map(|of| json["geometric_mean"][of].as_f64().unwrap());
     assert!(mean[0] > 2.0 && mean.is_sorted(), "{json}");
     assert_eq!(json["quantities"][0]["verdict"], "slower");

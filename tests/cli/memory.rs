@@ -35,9 +35,12 @@ fn compare(line: &str) {
 
 #[test]
 fn a_comparison_takes_as_much_memory_as_was_said() {
-    compare(
-        "compare --device cpu --model dnn --data pr --replicates 40 --epochs 60 --ed-epochs 1 --ed-targets 0,50%,0.9 --stages 2",
-    );
+    compare("compare --device cpu --preset smoke --epochs 40");
+}
+
+#[test]
+fn a_comparison_of_convolutional_networks_takes_as_much_memory_as_was_said() {
+    compare("compare --device cpu --preset smoke --model cnn");
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Location {
     ///
     /// Fails with [`Error::Data`] if the file has changed since it was opened, or cannot be read any more.
     pub fn read(&self, elements: Range<usize>, values: &mut [f32]) -> Result<()> {
-        debug_assert_eq!(elements.len(), values.len());
+        assert_eq!(elements.len(), values.len());
         let start = self.offset + elements.start as u64 * self.element.bytes() as u64;
         let mut read = |mut file: &File| {
             file.seek(SeekFrom::Start(start))?;
