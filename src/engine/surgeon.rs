@@ -43,8 +43,8 @@ impl Moments {
         Self(None)
     }
 
-    /// Bytes of memory for a layer of which nothing is pruned, with so many numbers in a row of its rows, on the CPU engine; it
-    /// is most while each unit has its own and a few of them are at work beside them.
+    /// The most bytes that moments of a layer of so many inputs and units take on the CPU engine: what is kept, and two matrices
+    /// at work on each thread.
     pub(crate) fn most_bytes(inputs: usize, units: usize, shares: bool) -> usize {
         let one = padded(inputs + 1) * padded(inputs + 2) * size_of::<f32>();
         let kept = if shares || units * one > KEPT_BYTES { 1 } else { units };
