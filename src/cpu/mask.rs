@@ -1,4 +1,4 @@
-//! Masks during training: each weight is [`PRUNED`], [`KEPT`] or [`DECAYING`].
+//! Masks. In training each weight is [`PRUNED`], [`KEPT`] or [`DECAYING`]; [`apply`] cuts a trained network by one.
 
 use super::{Real, he_normal};
 use crate::random::{Stream, key, philox};
